@@ -4,7 +4,9 @@ import type { Arguments } from "./arguments.ts";
 import { Failure, UsageError } from "./errors.ts";
 import { cellsElsewhere } from "./host-place.ts";
 import { Membership } from "./membership.ts";
+import { program } from "./program.ts";
 import { defaultState } from "./settings.ts";
+import { quoted } from "./shown-path.ts";
 import { type Run, StateDirectory } from "./state-directory.ts";
 
 /** The running system that a command is for. */
@@ -15,6 +17,15 @@ export type Target = {
   readonly state: StateDirectory | undefined;
   readonly credentials: Credentials;
 };
+
+/** A further command for the system that this one was for, as it is typed. `words`: the command and its words. */
+export function typed({ values }: Pick<Arguments, "values">, words: string): string {
+  const options = ["state", "url"].flatMap((name) => {
+    const value = values.get(name);
+    return value === undefined ? [] : [` --${name} ${quoted(value)}`];
+  });
+  return `${program.name} ${words}${options.join("")}`;
+}
 
 /** Finds the system: by --url or TANDEM_URL and TANDEM_SECRET, else by the state directory's run.json and secret. Throws {@link Failure}. */
 export function findTarget(args: Arguments, environment: NodeJS.ProcessEnv): Target {

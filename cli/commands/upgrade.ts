@@ -4,11 +4,12 @@ import { upgradeSpec } from "../command-specs.ts";
 import { isToBeTaken, statusOf, untilHeard } from "../cell-service.ts";
 import { askTandem } from "../control.ts";
 import { Failure } from "../errors.ts";
+import { HeldCell } from "../held-cell.ts";
 import type { Io } from "../io.ts";
 import { isListOf, isTable, isText, type Table } from "../json.ts";
 import { defaultState } from "../settings.ts";
 import { StateDirectory } from "../state-directory.ts";
-import { findTarget } from "../target.ts";
+import { findTarget, typed } from "../target.ts";
 import { drain, undrain } from "./drain.ts";
 
 type Process = { readonly name: string; readonly version: string; readonly isLatest: boolean };
@@ -26,9 +27,18 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   const { version, folder, isReplicated, processes } = planIn(
     await askTandem(state, "upgrade", archive === undefined ? {} : { archive: resolve(archive) }),
   );
-  for (const each of processes) {
-    if (each.isLatest) say(`${each.name} runs ${version} already\n`);
-    else say(`${each.name}: ${each.version} -> ${await upgradeOne(each.name, { args, io, state, isReplicated })}\n`);
+  const held = new HeldCell(
+    (text) => io.err(text),
+    (cell) => typed(args, `undrain ${cell}`),
+  );
+  const deaf = held.listen();
+  try {
+    for (const each of processes) {
+      if (each.isLatest) say(`${each.name} runs ${version} already\n`);
+      else say(`${each.name}: ${each.version} -> ${await upgradeOne(each.name, { args, io, state, isReplicated, held })}\n`);
+    }
+  } finally {
+    deaf();
   }
   if (args.flags.has("json")) {
     io.out(
@@ -46,16 +56,18 @@ type Way = {
   readonly state: StateDirectory;
   /** Without replication nobody can take over what a cell has, and it is away for as long as it starts. */
   readonly isReplicated: boolean;
+  readonly held: HeldCell;
 };
 
 /** Resolves to the version that it runs then. */
-async function upgradeOne(name: string, { args, io, state, isReplicated }: Way): Promise<string> {
+async function upgradeOne(name: string, { args, io, state, isReplicated, held }: Way): Promise<string> {
   const [kind = "", id = ""] = name.split(" ");
   const ofMember = { ...args, positionals: [id], values: new Map([["state", state.path]]) };
   const silent = { ...io, out: () => undefined };
   const from = kind === "cell" ? findTarget(ofMember, io.environment) : undefined;
   const before = from === undefined ? undefined : await statusOf(from.api);
   const isTaken = isReplicated && before !== undefined && isToBeTaken(before, id);
+  if (isTaken && from !== undefined) await held.hold({ cell: id, api: from.api });
   let now: unknown;
   try {
     if (isTaken) await drain(ofMember, silent);
@@ -68,6 +80,7 @@ async function upgradeOne(name: string, { args, io, state, isReplicated }: Way):
   if (isTaken) await undrain(ofMember, silent);
   // Where another cell has not heard of it in time, it says so when it is to go itself. One that was out of service before is so again.
   else if (from !== undefined) await untilHeard(from.api, id, ["up", "draining"]);
+  held.release();
   return isTable(now) ? String(now["version"]) : "?";
 }
 

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
@@ -6,8 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { ControlServer } from "../../../cli/control.ts";
+import { program } from "../../../cli/program.ts";
 import { StateDirectory } from "../../../cli/state-directory.ts";
 import { protocolVersion, versionHeader } from "../../../cluster/protocol-version.ts";
+import { until } from "../../../kit/world/until.ts";
 import type { Status } from "../../../schemas/api-answers.ts";
 import { runCommand } from "../captured-io.ts";
 
@@ -26,6 +29,10 @@ let own: Map<string, State>;
 let heard: Map<string, { state: State; asked: number }>;
 /** What was done to cells, in turn. */
 let done: string[];
+/** A process that is replaced does not come back. */
+let isStuck: boolean;
+/** So often a cell that is taken back does not answer. */
+let unanswered: number;
 
 function otherOf(cell: string): string {
   return cell === "a" ? "b" : "a";
@@ -92,7 +99,12 @@ async function serveCell(cell: string): Promise<string> {
       if (method === "GET" && url === "/api/status") return void response.writeHead(200, headers).end(JSON.stringify(statusOf(cell)));
       if (method === "GET") return void response.writeHead(200, headers).end(JSON.stringify({ version: 1, writer: "", ...map }));
       const named = url.slice(url.lastIndexOf("/") + 1);
-      const error = setDraining(named, (JSON.parse(body) as { draining: boolean }).draining);
+      const { draining } = JSON.parse(body) as { draining: boolean };
+      if (!draining && unanswered > 0) {
+        unanswered -= 1;
+        return void response.writeHead(503, headers).end(JSON.stringify({ error: `cell ${named} is down` }));
+      }
+      const error = setDraining(named, draining);
       response.writeHead(error === undefined ? 200 : 409, headers).end(JSON.stringify({ error }));
     });
   });
@@ -112,6 +124,8 @@ beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), "tandem-upgrade-"));
   servers = [];
   done = [];
+  isStuck = false;
+  unanswered = 0;
   own = new Map(ids.map((id) => [id, "up"]));
   heard = new Map(ids.map((id) => [id, { state: "up", asked: 0 }]));
   const state = new StateDirectory(directory);
@@ -126,6 +140,7 @@ beforeEach(async () => {
     }),
     "upgrade process": async ({ process }) => {
       done.push(`replace ${String(process)}`);
+      if (isStuck) await new Promise<never>(() => undefined);
       return { version: "2" };
     },
   });
@@ -158,3 +173,31 @@ it("a cell that was out of service before stays so, and nobody waits until it is
   expect([code, err]).toEqual([1, "tandem: cell b stays in service: no other cell is up that could take over\n"]);
   expect([done[0], own.get("a")]).toEqual(["replace cell a", "draining"]);
 });
+
+it.each([
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const)(
+  "a cell serves again when %s ends the command, also one that is away for a moment",
+  async (signal, code) => {
+    isStuck = true;
+    unanswered = 3;
+    const [node = "", ...words] = program.command;
+    const child = spawn(node, [...words, "upgrade", "--to", "archive.tar.gz", "--state", directory], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    try {
+      let err = "";
+      child.stderr.on("data", (chunk) => void (err += String(chunk)));
+      await until(() => done.includes("replace cell a"), 60_000);
+      const closed = once(child, "close");
+      child.kill(signal);
+      expect(await closed).toEqual([code, null]);
+      expect(err).toBe(`tandem: ended by ${signal}, and takes cell a back first\n`);
+      expect([done, own.get("a"), unanswered]).toEqual([["drain a", "replace cell a", "undrain a"], "up", 0]);
+    } finally {
+      child.kill("SIGKILL");
+    }
+  },
+  120_000,
+);
