@@ -9,6 +9,7 @@ import type { Io } from "../io.ts";
 import { doublingText } from "../doubling-text.ts";
 import type { Run } from "../state-directory.ts";
 import { isStatus } from "../status.ts";
+import { program } from "../program.ts";
 import { durationText, tableText } from "../table.ts";
 import { findGatewayHost, findTarget } from "../target.ts";
 import { gatewayHostStatus, gatewayHostText } from "./own-host.ts";
@@ -22,7 +23,8 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   const { api, domain, state } = findTarget(args, io.environment);
   const answer = await api.get("/api/status");
   const running = state?.readRun();
-  const hosts = state?.readCluster()?.host === undefined ? [] : await hostVersions(api);
+  const host = state?.readCluster()?.host;
+  const hosts = host === undefined ? [] : await hostVersions(api);
   if (args.flags.has("json")) return io.out(`${JSON.stringify(withVersions(answer, running, hosts))}\n`);
   if (!isStatus(answer)) throw new Failure("the cell's answer is no status: is it of another version?");
   if (domain !== undefined) io.out(`Domain ${domain}, coordinator ${answer.coordinator}\n\n`);
@@ -31,7 +33,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   io.out(hindrancesText(answer.cells));
   io.out(`${gatewaysText(answer.gateways)}\n`);
   io.out(goneText(answer));
-  io.out(versionsText(running));
+  io.out(versionsText(running, areSeveral(answer, host) ? host : undefined));
   io.out(hostVersionsText(hosts));
   io.out(codesText(answer.cells));
   io.out(countsText(answer));
@@ -107,8 +109,16 @@ function versionOf(id: string, all: readonly { readonly id: string; readonly ver
   return version === undefined ? {} : { version };
 }
 
-/** One version is said in a word. While an upgrade is under way, or was stopped, there are several. */
-export function versionsText(running: Pick<Run, "cells" | "gateways"> | undefined): string {
+/** Whether something runs on another machine than this one. */
+function areSeveral({ cells, gateways }: Pick<Status, "cells" | "gateways">, own: string | undefined): boolean {
+  return [...cells, ...gateways].some(({ host }) => host !== undefined && host !== own);
+}
+
+/**
+ * One version is said in a word. While an upgrade is under way, or was stopped, there are several. `host`: this machine, where there are others, of whose processes
+ * this says nothing.
+ */
+export function versionsText(running: Pick<Run, "cells" | "gateways"> | undefined, host?: string): string {
   const all = [
     ...(running?.cells ?? []).map((cell) => ({ ...cell, kind: "cell" })),
     ...(running?.gateways ?? []).map((gateway) => ({ ...gateway, kind: "gateway" })),
@@ -118,9 +128,9 @@ export function versionsText(running: Pick<Run, "cells" | "gateways"> | undefine
     ({ version }) => version,
   );
   if (by.size === 0) return "";
-  if (by.size === 1) return `Version ${[...by.keys()].join("")}.\n`;
+  if (by.size === 1) return `${host === undefined ? "Version" : `Version of what runs on host ${host}:`} ${[...by.keys()].join("")}.\n`;
   const texts = Array.from(by, ([version, those]) => `${version} in ${those.map(({ kind, id }) => `${kind} ${id}`).join(", ")}`);
-  return `Versions of this machine: ${texts.join("; ")}. tandem upgrade goes on, or back.\n`;
+  return `Versions of ${host === undefined ? "this machine" : `what runs on host ${host}`}: ${texts.join("; ")}. ${program.name} upgrade goes on, or back.\n`;
 }
 
 /** Which code the cells run. It is said in a word where all of them run the same, as those of one machine do. */

@@ -8,6 +8,7 @@ import {
   goneText,
   hindrancesText,
   hostVersionsText,
+  versionsText,
 } from "../../../cli/commands/status.ts";
 import type { Status } from "../../../schemas/api-answers.ts";
 
@@ -42,6 +43,19 @@ it("says which version tandem itself is of, where there are several machines", (
   expect(hostVersionsText([...two, { host: "h3", version: "0.2.0\u001b[2J" }])).toBe(
     "tandem itself is of several versions: 0.1.0 on h1, h2; 0.2.0?[2J on h3.\n",
   );
+});
+
+it("says of which machine the versions are, where there are several machines", () => {
+  const [cell, gateway] = [
+    { id: "a", pid: 1, url: "http://127.0.0.1:1", version: "0.1.0" },
+    { id: "g1", pid: 2, version: "0.1.0", listeners: [] },
+  ];
+  expect(versionsText({ cells: [cell], gateways: [gateway] })).toBe("Version 0.1.0.\n");
+  expect(versionsText({ cells: [cell], gateways: [gateway] }, "alpha")).toBe("Version of what runs on host alpha: 0.1.0.\n");
+  const cells = [cell, { ...cell, id: "b", version: "0.2.0" }];
+  const several = "0.1.0 in cell a, gateway g1; 0.2.0 in cell b. npx tandem upgrade goes on, or back.\n";
+  expect(versionsText({ cells, gateways: [gateway] })).toBe(`Versions of this machine: ${several}`);
+  expect(versionsText({ cells, gateways: [gateway] }, "alpha")).toBe(`Versions of what runs on host alpha: ${several}`);
 });
 
 it("says how many noisy sources are refused now", () => {
