@@ -18,7 +18,7 @@ import type { Io } from "../io.ts";
 import { isTable, isText } from "../json.ts";
 import { changeCells, mapOf } from "../map-changes.ts";
 import { shownPath } from "../shown-path.ts";
-import { findTarget, type Target } from "../target.ts";
+import { findTarget, type Target, typed } from "../target.ts";
 
 const pollMs = 250;
 /** A busy machine's cells answer late, and are asked again for so long. */
@@ -44,7 +44,7 @@ export async function add(args: Arguments, io: Io): Promise<void> {
   const [moves, ms] = [movedTo(cell.id, before.assignments, map.assignments), Math.round(performance.now() - start)];
   if (args.flags.has("json")) return io.out(`${JSON.stringify({ ...cell, replicas, primaries, even, moves, ms })}\n`);
   io.out(`Cell ${cell.id} has ${sharesText(replicas, primaries, even)}. ${moves} moved in ${seconds(ms)}\n`);
-  if (wish.weight === 0) io.out(`With weight 0 it gets none: tandem cell weight ${cell.id} 1 gives it its share\n`);
+  if (wish.weight === 0) io.out(`With weight 0 it gets none: ${typed(args, `cell weight ${cell.id} 1`)} gives it its share\n`);
 }
 
 /** Gives a cell another weight. Resolves when it has what it is to have by that; where it is not up, at once. */
@@ -64,7 +64,7 @@ export async function weigh(args: Arguments, io: Io): Promise<void> {
   const { replicas, primaries, even } = sharesNow(map.cells, map.assignments, cell);
   const ms = Math.round(performance.now() - start);
   if (args.flags.has("json")) return io.out(`${JSON.stringify({ id: cell, weight, state, replicas, primaries, even, ms })}\n`);
-  io.out(`Cell ${cell} has ${sharesText(replicas, primaries, even)}${laterText(cell, state)}\n`);
+  io.out(`Cell ${cell} has ${sharesText(replicas, primaries, even)}${laterText(args, cell, state)}\n`);
 }
 
 function sharesText(replicas: number, primaries: number, even: number): string {
@@ -74,9 +74,9 @@ function sharesText(replicas: number, primaries: number, even: number): string {
 }
 
 /** When a weight has an effect that has none yet. */
-function laterText(cell: string, state: string): string {
+function laterText(args: Arguments, cell: string, state: string): string {
   if (state === "up") return "";
-  if (state === "draining") return `; it is draining: tandem undrain ${cell} takes it back`;
+  if (state === "draining") return `; it is draining: ${typed(args, `undrain ${cell}`)} takes it back`;
   return `; it is ${state}: its weight has an effect when it is ${state === "down" ? "back" : "up"}`;
 }
 

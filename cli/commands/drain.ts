@@ -12,7 +12,7 @@ import type { Io } from "../io.ts";
 import { otherCodeText } from "./status.ts";
 import { mapOf } from "../map-changes.ts";
 import { durationText } from "../table.ts";
-import { findTarget } from "../target.ts";
+import { findTarget, typed } from "../target.ts";
 
 /** A gateway has closed all connections two and a half minutes after its deadline (`drainMsMax` in gateway/limits.ts). */
 const emptyMsMax = 180_000;
@@ -49,7 +49,7 @@ export async function drain(args: Arguments, io: Io): Promise<void> {
     if (!(error instanceof Unended)) throw error;
     throw new Failure(`${error.message}; ${name} goes on draining: type it again to see what is left`);
   }
-  io.out(`${kind} ${name} is out of service; tandem undrain ${name} takes it back\n`);
+  io.out(`${kind} ${name} is out of service; ${typed(args, `undrain ${name}`)} takes it back\n`);
 }
 
 export async function undrain(args: Arguments, io: Io): Promise<void> {
@@ -75,8 +75,8 @@ export async function undrain(args: Arguments, io: Io): Promise<void> {
   const without = cells.filter((cell) => inMap.some((each) => each.id === cell && weightOf(each) === 0));
   const more = without.map((cell) =>
     kind === "Cell"
-      ? `. Its weight is 0, so it gets no exchanges: tandem cell weight ${cell} 1 gives it its share`
-      : `. The weight of cell ${cell} is 0, so it gets no exchanges: tandem cell weight ${cell} 1 gives it its share`,
+      ? `. Its weight is 0, so it gets no exchanges: ${typed(args, `cell weight ${cell} 1`)} gives it its share`
+      : `. The weight of cell ${cell} is 0, so it gets no exchanges: ${typed(args, `cell weight ${cell} 1`)} gives it its share`,
   );
   io.out(`${kind} ${name} is in service${unheard.join("")}${more.join("")}\n`);
 }

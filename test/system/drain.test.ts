@@ -80,7 +80,7 @@ describe("a cell that is drained, killed and taken back", () => {
     let said = system.events.length;
     expect(await system.cli("drain", "a")).toEqual({
       code: 0,
-      out: "Cell a is out of service; tandem undrain a takes it back\n",
+      out: `Cell a is out of service; npx tandem undrain a --state ${system.state} takes it back\n`,
       err: "",
     });
     expect(await softphone.untilClosed()).toBe(1012);

@@ -76,7 +76,10 @@ it("keeps its calls and takes new ones, sends connections away, says what is lef
   for (const phone of [alice, bob]) expect(await phone.register(0)).toMatchObject({ status: 200 });
 
   const { code, out } = await drained;
-  expect([code, out.split("\n").at(-2)]).toEqual([0, "Gateway g1 is out of service; tandem undrain g1 takes it back"]);
+  expect([code, out.split("\n").at(-2)]).toEqual([
+    0,
+    `Gateway g1 is out of service; npx tandem undrain g1 --state ${system.state} takes it back`,
+  ]);
   expect(out).toMatch(
     /^Gateway g1 is draining, and has \d+ connections? and \d+ registrations? left(?:: \d+ .+ UTC if nothing more comes)?$/m,
   );

@@ -131,7 +131,7 @@ it.each([
 it("undrain says of a cell with weight 0 that it gets no exchanges, and what gives it some", async () => {
   refusal = [200, ""];
   const environment = { TANDEM_SECRET: "secret" };
-  const more = ". Its weight is 0, so it gets no exchanges: tandem cell weight c 1 gives it its share";
+  const more = `. Its weight is 0, so it gets no exchanges: npx tandem cell weight c 1 --url ${url} gives it its share`;
   for (const [cell, text] of [
     ["c", more],
     ["a", ""],
@@ -267,9 +267,10 @@ describe("while what was begun goes on", () => {
     const { code, out } = await runCommand(["drain", "g1", "--url", url], { environment });
     expect([code, out]).toEqual([
       0,
-      [`No cell answers, and is asked again: ${url}: answered 503`, "Gateway g1 is out of service; tandem undrain g1 takes it back\n"].join(
-        "\n",
-      ),
+      [
+        `No cell answers, and is asked again: ${url}: answered 503`,
+        `Gateway g1 is out of service; npx tandem undrain g1 --url ${url} takes it back\n`,
+      ].join("\n"),
     ]);
   });
 

@@ -66,7 +66,7 @@ it("a cell that is not up has its weight at once, and what it waits for is said"
   const { out } = await tandem("cell", "weight", "c", "2");
   expect(out.split("\n")).toEqual([
     "Cell c has weight 2",
-    "Cell c has 1 replica, a primary; even would be 2.0; it is draining: tandem undrain c takes it back",
+    `Cell c has 1 replica, a primary; even would be 2.0; it is draining: npx tandem undrain c --url ${url} takes it back`,
     "",
   ]);
   answers = { ...answers, "GET /api/group": groupWith("down") };
@@ -106,7 +106,7 @@ it("a cell that is taken back is said to have no weight where it has none", asyn
   };
   answers = { "GET /api/status": status, "GET /api/map": without, "PUT /api/cells/c": { id: "c", draining: false } };
   expect((await tandem("undrain", "c")).out).toBe(
-    "Cell c is in service. Its weight is 0, so it gets no exchanges: tandem cell weight c 1 gives it its share\n",
+    `Cell c is in service. Its weight is 0, so it gets no exchanges: npx tandem cell weight c 1 --url ${url} gives it its share\n`,
   );
   answers = { ...answers, "GET /api/map": map };
   expect((await tandem("undrain", "c")).out).toBe("Cell c is in service\n");
