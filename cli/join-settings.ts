@@ -2,7 +2,7 @@ import type { Arguments, CommandSpec, Option } from "./arguments.ts";
 import { usage } from "./arguments.ts";
 import { invitationLocationCharactersMax } from "../cluster/authority/limits.ts";
 import { Failure, UsageError } from "./errors.ts";
-import { doorPortDefault, type Settings, settingsOf, upSpec } from "./settings.ts";
+import { checkMetrics, doorPortDefault, type Settings, settingsOf, upSpec } from "./settings.ts";
 
 /** What `tandem join` takes as `tandem up` does. */
 const shared: readonly string[] = [
@@ -88,7 +88,9 @@ export function settingsAt(args: Arguments, address: string | undefined): Settin
   return asJoin(() => {
     const values = new Map(args.values);
     if (address !== undefined) values.set("listen", address);
-    return settingsOf({ ...args, values });
+    const settings = settingsOf({ ...args, values });
+    checkMetrics(settings);
+    return settings;
   });
 }
 

@@ -79,6 +79,8 @@ export function withKept(args: Arguments, kept: KeptOptions): Arguments {
       if (name === "sip") lists.set(name, [first, ...others]);
     }
   }
+  // A release before took it without a page, where it has no effect.
+  if (!values.has("health") && !args.values.has("metrics-from")) values.delete("metrics-from");
   return { ...args, values, lists };
 }
 

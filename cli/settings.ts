@@ -259,6 +259,12 @@ export function settingsOf(args: Arguments): Settings {
   };
 }
 
+/** Metrics are on the page of a gateway. It is asked of all that is said and kept: what a host keeps has a page, maybe. */
+export function checkMetrics({ health, metricsFrom }: Pick<Settings, "health" | "metricsFrom">): void {
+  if (metricsFrom !== undefined && health === undefined)
+    throw usage(upSpec, "--metrics-from: says who reads /metrics of the page that --health makes, and that is missing");
+}
+
 function wholeUpTo(max: number, option: string, values: ReadonlyMap<string, string>): number | undefined {
   const text = values.get(option);
   return text === undefined ? undefined : wholeNumber(upSpec, option, text, 0, max);

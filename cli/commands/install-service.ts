@@ -7,7 +7,7 @@ import type { Io } from "../io.ts";
 import { program } from "../program.ts";
 import { checkInstall, install, madeBy, type InstallPorts } from "../service/install.ts";
 import { unitOf } from "../service/unit.ts";
-import { settingsOf } from "../settings.ts";
+import { checkMetrics, settingsOf } from "../settings.ts";
 
 const unitPath = "/etc/systemd/system/tandem.service";
 /** What systemd makes for the service, and what commands of root read. */
@@ -16,7 +16,7 @@ const statePath = "/var/lib/tandem";
 /** Has systemd run this system on this machine, from now on and whenever the machine starts. */
 export async function run(args: Arguments, io: Io): Promise<void> {
   // What would be wrong at the start is said now.
-  settingsOf(args);
+  checkMetrics(settingsOf(args));
   const command = [...program.command, "up", "--state", statePath, ...wordsOf(args)];
   const torn = command.find((word) => /\p{Cc}/u.test(word));
   if (torn !== undefined)

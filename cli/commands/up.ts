@@ -8,7 +8,7 @@ import { checkJoinedOptions, keptElsewhere, type KeptOptions, optionsToKeep, wit
 import { checkPorts, httpHostOf, layoutOf } from "../layout.ts";
 import { reporterOf } from "../reporter.ts";
 import { runToItsEnd, withState } from "../running.ts";
-import { checkNative, defaultState, type Settings, settingsOf } from "../settings.ts";
+import { checkMetrics, checkNative, defaultState, type Settings, settingsOf } from "../settings.ts";
 import { type ClusterSettings, StateDirectory } from "../state-directory.ts";
 
 /** The children of a system that was killed end at once; a busy machine may need a moment for it. */
@@ -22,6 +22,7 @@ export async function run(args: Arguments, io: Io): Promise<void> {
   const known = state.readCluster();
   const all = withKeptOptions(args, state, known);
   const asked = settingsOf(all);
+  checkMetrics(asked);
   const cluster = clusterOf(asked, known, optionsToKeep(all));
   // A machine that was offered to others stays so.
   const settings = { ...asked, listen: cluster.listen };

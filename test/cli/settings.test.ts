@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { describe, expect, it } from "vitest";
+import { runCommand } from "./captured-io.ts";
 import { parseArguments } from "../../cli/arguments.ts";
 import { advertisingFault, clusterMapOf, clusterSettingsOf, hostNameOf, lettersOf, withHashKey, withChanged } from "../../cli/cluster.ts";
 import { UsageError } from "../../cli/errors.ts";
@@ -94,6 +95,16 @@ describe("settingsOf", () => {
       gateway === undefined ? "" : gatewayConfigText(gateway, layout.cells, "secret", { ca: undefined, certificate: "c", key: "k" }, asked);
     expect(text).toContain('proxyFrom = [ "192.0.2.5", "198.51.100.0/24" ]');
     expect(() => settings("--proxy-from", "lb.test")).toThrow("--proxy-from lb.test: must be addresses, or networks of ");
+  });
+
+  it.each([
+    ["up", []],
+    ["install-service", ["--print"]],
+    ["join", ["https://192.0.2.10:8840", "--token", "-"]],
+  ])("%s refuses readers of metrics where there is no page", async (name, words) => {
+    const { code, err } = await runCommand([name, ...words, "--metrics-from", "192.0.2.7"]);
+    const why = "--metrics-from: says who reads /metrics of the page that --health makes, and that is missing";
+    expect([code, err]).toEqual([2, expect.stringContaining(why)]);
   });
 
   it("takes where load balancers ask, gives each gateway a page of its own, and writes it into its file", () => {
