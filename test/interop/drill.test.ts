@@ -83,8 +83,11 @@ describe("tandem drill", () => {
     async () => {
       const { code, out, err, pid } = await drill("--quick", "--fault", "lose-host", "--transport", "tcp", "--rate", "5", "--json");
       expect([code, err.split("\n").filter((line) => line.startsWith("tandem: "))]).toEqual([0, []]);
-      const { results }: { readonly results: readonly object[] } = JSON.parse(out);
-      const servingMs = expect.any(Number) as number;
+      const { results }: { readonly results: readonly { readonly group: { readonly replicas: Readonly<Record<string, number>> } }[] } =
+        JSON.parse(out);
+      const [lost] = results;
+      const any = expect.any(Number) as number;
+      const servingMs = any;
       expect(results).toEqual([
         expect.objectContaining({
           detectionMs: expect.any(Number),
@@ -98,11 +101,13 @@ describe("tandem drill", () => {
           group: {
             wholeAfterMs: [expect.any(Number)],
             moves: 5,
-            replicas: { b: 7, c: 7, d: 6 },
+            replicas: { b: any, c: any, d: any },
             arrivals: [expect.any(String), "h2", "h3", "h4"].map((host) => ({ host, servingMs })),
           },
         }),
       ]);
+      // Twenty replicas in three cells: which one has one less depends on when each machine came.
+      expect(Object.values(lost?.group.replicas ?? {}).toSorted((x, y) => x - y)).toEqual([6, 7, 7]);
       expect(runScript("ip netns list")).not.toContain(`tandem-drill-${pid}-`);
     },
   );
